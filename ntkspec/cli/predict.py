@@ -262,7 +262,8 @@ def pinn(
 @_prediction(
     click.option(
         "--target", "target", multiple=True, required=True, metavar="DEGREE:POWER",
-        help="Energy of the residual at the start in a degree; may be given several times.",
+        help="Energy of the residual at the start in a degree; may be given several times.  For "
+        "--domain gaussian and ball DEGREE,RADIAL:POWER.",
     ),
     click.option("--samples", type=int, required=True, help="Number of points."),
     click.option("--batch", type=int, required=True, help="Points in a step, at most as many."),
@@ -291,6 +292,7 @@ def minibatch(
     return found, {
         "step": found.steps.repeat(at.size),
         "degree": found.degrees[list(at) * found.steps.size],
+        **_radial(found, at.tolist() * found.steps.size),
         "energy": found.energy[:, at].ravel(),
         "mean_energy": found.mean_energy[:, at].ravel(),
         "loss": found.loss.repeat(at.size),
@@ -318,8 +320,9 @@ def samples(network: Network, domain: Domain, degrees: str | None, **options: An
 @_prediction(
     click.option(
         "--target", "target", multiple=True, required=True, metavar="DEGREE:POWER",
-        help="Power of the target in a degree or rank, or on a torus a frequency, 1:0.5 or "
-        "1,-2:0.5; may be given several times.",
+        help="Power of the target in a degree, rank under a density, or frequency on a torus, "
+        "1:0.5 or 1,-2:0.5; may be given several times.  For --domain gaussian and ball "
+        "DEGREE,RADIAL:POWER, in the eigenfunctions of one eigenvalue of the degree.",
     ),
     click.option("--samples", "sizes", default="10:2001:*2", show_default=True, metavar="RANGE"),
     click.option(
@@ -361,6 +364,7 @@ def curve(
     return found, {
         "samples": found.samples.repeat(at.size),
         **_indexed(found, list(at) * found.samples.size),
+        **_radial(found, at.tolist() * found.samples.size),
         "learnability": found.learnability[:, at].ravel(),
         "bias": found.bias[:, at].ravel(),
         "variance": found.variance[:, at].ravel(),
@@ -491,19 +495,24 @@ def _indexed(found: LearningCurve, at: list[Any]) -> dict[str, Any]:
     return {f"frequency_{i + 1}": m for i, m in enumerate(found.degrees[at].T)}
 
 
+def _radial(found: ByDegree, at: list[int]) -> dict[str, Any]:
+    """The column of ranks where a degree has several eigenvalues."""
+    return {} if found.domain.single else {"radial": found.radial[at]}
+
+
 def _powers(texts: Sequence[str]) -> dict[Any, float]:
     """Powers by degree, or by the coordinates of a frequency."""
     from ntkspec.errors import NtkspecError
 
     found: dict[Any, float] = {}
     for text in texts:
-        degree, _, power = text.partition(":")
+        name, _, power = text.partition(":")
         try:
-            at = tuple(int(one) for one in degree.split(","))
+            at = tuple(int(one) for one in name.split(","))
             found[at if len(at) > 1 else at[0]] = float(power)
         except ValueError:
             raise NtkspecError(
-                f"target = {text!r} is not allowed; write DEGREE:POWER, such as 2:0.5, or on a "
-                "torus 1,-2:0.5"
+                f"target = {text!r} is not allowed; write DEGREE:POWER, such as 2:0.5, or "
+                "DEGREE,RADIAL:POWER, such as 2,0:0.5, or on a torus 1,-2:0.5"
             ) from None
     return found

@@ -8,31 +8,36 @@ Bordelon and Pehlevan 2021 (Nature Communications 12, 2914), equation (4).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ntkspec.conventions import MAX_DEGREE, check_degrees
-from ntkspec.domains import Domain, as_domain, one_given
+from ntkspec.domains import Ball, Domain, Gaussian, Patches, Torus, as_domain, one_given
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
 from ntkspec.parameters import as_number, as_whole, numbers, one_of, shown, whole_number
 from ntkspec.predict.by_degree import Array, ByDegree, Variables, along
-from ntkspec.predict.frequencies import check_frequencies, frequency_power, torus_of
+from ntkspec.predict.frequencies import check_frequencies, torus_of
 from ntkspec.predict.modes import Modes, Source, first_degree, resolved
+from ntkspec.predict.radial import Placed, Ranks, place_ranks, ranks_needed, split_by_rank
 from ntkspec.predict.regularization import (
     Regularization,
     RidgeScale,
     doubt_at,
     regularization,
 )
-from ntkspec.predict.targets import TargetPower
+from ntkspec.predict.targets import ROUNDING, TargetPower, frequency_power
+from ntkspec.spectra.route import as_source
 from ntkspec.zonal import ZonalKernel
 
-__all__ = ["LearningCurve", "SampleSizes", "checked_power", "learning_curve", "samples_to_learn"]
+__all__ = ["LearningCurve", "SampleSizes", "learning_curve", "placed", "samples_to_learn"]
+
+#: Most eigenvalues of a degree under the Gaussian measure that are computed for a target.
+MOST_RADIAL = 12
 
 #: Largest degree of a network that `samples_to_learn` lists by default.
 FIRST = 12
@@ -123,6 +128,16 @@ class LearningCurve(ByDegree):
             **self.ranks(),
         }
 
+    def _notes(self) -> list[str]:
+        """What the bounds do not bound."""
+        if not isinstance(self.domain, (Gaussian, Ball)):
+            return []
+        return [
+            "at_least and at_most are bounds of the theory's value, which takes eigenfunctions at "
+            "the points for independent Gaussian numbers.  Where norms differ, in few dimensions, "
+            "regressions have larger errors: docs/predictions.rst has measurements."
+        ]
+
     def heading(self) -> dict[str, Any]:
         """The domain, and the noise."""
         return {**super().heading(), "noise": self.noise}
@@ -194,11 +209,11 @@ def learning_curve(
         is the source; its rest, beyond its last degree, counts as never learned in the errors, and
         is left out of their lower bounds.  Or
         degree -> power E f_k(x)^2 of the target's component of that degree under the domain's
-        probability measure, or an array of them from degree 0 on.  Under the Gaussian measure a
-        degree is that of its largest eigenvalue, and (degree, radial) that of any.  Under a density
-        degrees are ranks, here and in the result.  On a torus they are frequencies, (m_1, ..., m_d)
-        or in one dimension m; the power is that of m and -m together, and what is given for both
-        adds up.
+        probability measure, or an array of them from degree 0 on.  Where a degree has several
+        eigenvalues, under the Gaussian measure, in a ball and on patches, give (degree, radial) ->
+        power in the eigenfunctions of each.  Under a density degrees are ranks, here and in the
+        result.  On a torus they are frequencies, (m_1, ..., m_d) or in one dimension m; the power
+        is that of m and -m together, and what is given for both adds up.
     noise : float
         Variance of independent noise on the labels.
     ridge : float
@@ -228,6 +243,11 @@ def learning_curve(
     2021, equation (4), whose kappa is n times this one.  Where n exceeds the rank and delta is 0,
     kappa is 0 and delta / kappa stands for n - rank, its limit.
 
+    Under the Gaussian measure the power of a function is split by the eigenfunctions of the source,
+    and a network's spectrum has as many ranks as that needs, to 12.  Power in ranks beyond counts
+    as never learned in the errors; their lower bounds have it learned as well as the largest
+    eigenvalue beyond allows, which is not at all where it is 0.
+
     The theory assumes that the harmonics are independent Gaussian features; the manual,
     "Learning curves: theory and accuracy", has measurements of its accuracy.
 
@@ -249,32 +269,13 @@ def learning_curve(
     noise, ridge = _nonnegative(noise, "noise"), _nonnegative(ridge, "ridge")
     scale = one_of(ridge_scale, "ridge_scale", get_args(RidgeScale))
     deltas = ridge * (sizes if scale == "operator" else np.ones(sizes.size))
-    torus, quadrature = torus_of(source, where), isinstance(power, TargetPower)
-    if torus is not None:
-        if isinstance(power, TargetPower):
-            _check_domain(power, source, torus)
-        vectors, values = frequency_power(power, torus.dim)
-        last = int(np.abs(vectors).max())
-    else:
-        target = checked_power(power)
-        last = max(k for k, _ in target)
-    known = resolved(source, where, kernel, max_degree, last, lambda m: doubt_at(m, sizes, deltas))
-    powers, beyond = np.zeros(known.log_eigenvalues.size), 0.0
-    if isinstance(power, TargetPower):
-        _check_domain(power, source, known.domain)
-        beyond = power.rest
-    if torus is not None:
-        rows = known.rows(vectors)
-        there, lost = rows >= 0, (rows < 0) & (values > 0.0)
-        if lost.any() and not quadrature:
-            known.places(tuple(vectors[lost][0].tolist()), "degree of the target")
-        # What quadrature finds at frequencies that are not known counts as never learned.
-        powers[rows[there]], beyond = values[there], beyond + float(values[lost].sum())
-    else:
-        for (degree, radial), value in target.items():
-            if value > 0.0:
-                powers[known.place(degree, radial, "degree of the target")] = value
-    return _errors(known, regularization(known, sizes, deltas), powers, noise, beyond)
+    known, target, beyond = placed(
+        power, source, where, kernel,
+        lambda where, least: resolved(
+            source, where, kernel, max_degree, least, lambda m: doubt_at(m, sizes, deltas)
+        ),
+    )  # fmt: skip
+    return _errors(known, regularization(known, sizes, deltas), target, noise, beyond)
 
 
 def samples_to_learn(
@@ -413,23 +414,27 @@ def _check_domain(power: TargetPower, source: Source, domain: Domain) -> None:
 
 
 def _errors(
-    known: Modes, kappa: Regularization, powers: Array, noise: float, beyond: float
+    known: Modes, kappa: Regularization, target: Placed, noise: float, beyond: float
 ) -> LearningCurve:
-    """All errors at kappa; power beyond the degrees of the target is never learned."""
-    n, at = kappa.samples, kappa.log_kappa
+    """All errors at kappa; power beyond the degrees and ranks of the target is never learned."""
+    n, at, powers = kappa.samples, kappa.log_kappa, target.powers
+    never = beyond + float(target.left.sum())
     log_learned = known.log_learnability(at)
     learned = np.exp(log_learned)
     ridged = _of_ridge(known, kappa)
     likely = known.rest_freedom(at)[1]
     free = _unspent(known, log_learned).sum(axis=1) + likely - known.rest_second(at)[0] + ridged
     bias = (1.0 - learned) ** 2 * powers
-    noisy, overfitting = _product(bias.sum(axis=1) + (beyond + noise), n, free)
+    noisy, overfitting = _product(bias.sum(axis=1) + (never + noise), n, free)
     with np.errstate(invalid="ignore"):
         variance = known.freedom(at, 2) * (noisy / n)[:, None]
         train = np.where(ridged > 0.0, (ridged / n) ** 2 * noisy, 0.0)
     variance[np.isnan(variance)] = 0.0
-    least = _error_bounds(known, kappa, powers, noise)[0]
-    most = _error_bounds(known, kappa, powers, noise + beyond)[1]
+    # Ranks beyond are learned no better than the bound on their eigenvalues allows.
+    kept = np.exp(-np.logaddexp(0.0, target.log_bounds - kappa.least[:, None]))
+    kept[:, np.isneginf(target.log_bounds)] = 1.0
+    least = _error_bounds(known, kappa, powers, noise + kept**2 @ target.left)[0]
+    most = _error_bounds(known, kappa, powers, noise + never)[1]
     bounds = np.stack([least, most], axis=1)
     return LearningCurve(
         known.domain, known.degrees, known.radial, n, powers, noise, kappa.ridge, np.exp(at),
@@ -462,7 +467,7 @@ def _product(missed: Array, n: Array, free: Array) -> tuple[Array, Array]:
 
 
 def _error_bounds(
-    known: Modes, kappa: Regularization, powers: Array, noise: float
+    known: Modes, kappa: Regularization, powers: Array, noise: float | Array
 ) -> tuple[Array, Array]:
     """Bounds of the error against noisy labels, from those of kappa.
 
@@ -514,12 +519,118 @@ def _checked_degrees(
     return list(range(first_degree(as_domain(where), FIRST) + 1)), None, False
 
 
-def checked_power(power: Mapping[Any, float] | ArrayLike) -> dict[tuple[int, int], float]:
-    """(degree, radial) -> power, as numbers that are not negative."""
+def placed(
+    power: TargetPower | Mapping[Any, float] | ArrayLike,
+    source: Any,
+    where: Domain | int | None,
+    kernel: Kernel,
+    modes_of: Callable[[Any, int], Modes],
+) -> tuple[Modes, Placed, float]:
+    """Modes of a domain to a degree, the power of a target on them, and that beyond its degrees.
+
+    Raises
+    ------
+    NtkspecError
+        For a power that is not allowed, that of another domain, that of degrees alone where they
+        have several eigenvalues, and for a degree or rank that is not among the modes.
+    """
+    torus = torus_of(source, where)
+    if torus is not None:
+        return _placed_by_frequency(power, source, where, torus, modes_of)
+    if isinstance(power, TargetPower) and power.profiles is not None:
+        return _placed_by_rank(power, source, where, kernel, modes_of)
+    target = _checked_power(power)
+    known = modes_of(where, max(k for k, _, _ in target))
+    if isinstance(power, TargetPower):
+        _check_domain(power, source, known.domain)
+    powers = np.zeros(known.degrees.size)
+    for degree, radial, ranked in target:
+        value = target[degree, radial, ranked]
+        if value > 0.0:
+            if not ranked:
+                _refuse_degree_alone(power, known, degree)
+            powers[known.place(degree, radial, "degree of the target")] = value
+    beyond = power.rest if isinstance(power, TargetPower) else 0.0
+    return known, Placed(powers, np.empty(0), np.empty(0)), beyond
+
+
+def _placed_by_frequency(
+    power: TargetPower | Mapping[Any, float] | ArrayLike, source: Any, where: Domain | int | None,
+    torus: Torus, modes_of: Callable[[Any, int], Modes],
+) -> tuple[Modes, Placed, float]:  # fmt: skip
+    """The same on a torus; what quadrature finds at unknown frequencies is beyond."""
+    if isinstance(power, TargetPower):
+        _check_domain(power, source, torus)
+    vectors, values = frequency_power(power, torus.dim)
+    known = modes_of(where, int(np.abs(vectors).max()))
+    rows = known.rows(vectors)
+    there, lost = rows >= 0, (rows < 0) & (values > 0.0)
+    beyond = float(values[lost].sum())
+    if isinstance(power, TargetPower):
+        beyond += power.rest
+    elif lost.any():
+        known.places(tuple(vectors[lost][0].tolist()), "degree of the target")
+    powers = np.zeros(known.log_eigenvalues.size)
+    powers[rows[there]] = values[there]
+    return known, Placed(powers, np.empty(0), np.empty(0)), beyond
+
+
+def _placed_by_rank(
+    power: TargetPower, source: Any, where: Domain | int | None, kernel: Kernel,
+    modes_of: Callable[[Any, int], Modes],
+) -> tuple[Modes, Placed, float]:  # fmt: skip
+    """The same under the Gaussian measure, in the eigenfunctions of the source."""
+    assert power.profiles is not None
+    negligible = ROUNDING * power.total
+    computed = isinstance(source, (Network, ZonalKernel, str))
+    network = as_source(source) if computed else getattr(source, "network", None)
+    if network is None:
+        raise NtkspecError(
+            "power is that of a function under the Gaussian measure, which is split by the "
+            "eigenfunctions of a network; give a network or a spectrum as the source, not Modes"
+        )
+    ranks: list[Ranks] = []
+    if computed and isinstance(where, Gaussian):
+        _check_domain(power, source, where)
+        ranks = split_by_rank(network, kernel, where.dim, power.profiles)
+        where = replace(where, radial=max(where.radial, ranks_needed(ranks, MOST_RADIAL)))
+    last = max((k for k, one in enumerate(ranks) if one.whole > negligible), default=0)
+    known = modes_of(where, last)
+    _check_domain(power, source, known.domain)
+    if not ranks:
+        its = getattr(source, "kernel", kernel)
+        ranks = split_by_rank(network, its, known.domain.dim, power.profiles)
+    whole = sum(one.whole for one in ranks if one.whole > negligible)
+    return known, place_ranks(known, ranks, negligible), max(0.0, power.total - whole)
+
+
+def _refuse_degree_alone(power: Any, known: Modes, degree: int) -> None:
+    """Refuse the power of a degree whose part in each of its eigenvalues is not known."""
+    where = known.domain
+    several = len(known.places(degree, "degree of the target")) > 1
+    if where.single or (isinstance(where, Patches) and not several):
+        return
+    way = (
+        f"{{({degree}, 0): 1.0}}, on the command line --target {degree},0:1, for the "
+        "eigenfunctions of the largest eigenvalue"
+    )
+    if isinstance(where, Gaussian):
+        way += f", or ntkspec.predict.power(function, {where!r}) for a function"
+    raise NtkspecError(
+        f"power = {shown(power)} is not allowed {where}, where each degree has several "
+        f"eigenvalues: its degree {degree} does not say how much is in which.  Give (degree, "
+        f"radial) -> power: {way}"
+    )
+
+
+def _checked_power(
+    power: TargetPower | Mapping[Any, float] | ArrayLike,
+) -> dict[tuple[int, int, bool], float]:
+    """(degree, radial, whether the rank was given) -> power, as numbers that are not negative."""
     refusal = NtkspecError(
         f"power = {shown(power)} is not allowed; give a power >= 0 for each degree >= 0"
     )
-    found: dict[tuple[int, int], float] = {}
+    found: dict[tuple[int, int, bool], float] = {}
     each = power if isinstance(power, Mapping) else _listed(power, refusal)
     for key, value in each.items():
         pair = key if isinstance(key, tuple) else (key, 0)
@@ -529,7 +640,7 @@ def checked_power(power: Mapping[Any, float] | ArrayLike) -> dict[tuple[int, int
         degree, radial = places
         if degree is None or radial is None or min(degree, radial) < 0:
             raise refusal
-        found[degree, radial] = size
+        found[degree, radial, isinstance(key, tuple)] = size
     if not found:
         raise refusal
     return found

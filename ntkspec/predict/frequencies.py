@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ntkspec.conventions import MAX_DEGREE, check_degrees
+from ntkspec.conventions import check_degrees
 from ntkspec.domains import Torus
 from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel, Network
-from ntkspec.parameters import as_number, as_whole, lacking, numbers, shown, whole_number
+from ntkspec.parameters import lacking, shown, whole_number
 from ntkspec.predict.by_degree import Array
-from ntkspec.predict.targets import TargetPower
 from ntkspec.spectra import spectrum
 from ntkspec.spectra.route import as_source
 from ntkspec.spectra.torus.result import TorusSpectrum
 from ntkspec.zonal import ZonalKernel
 
 __all__ = [
-    "FrequencyModes", "check_frequencies", "frequency_modes", "frequency_power",
+    "FrequencyModes", "check_frequencies", "first_coordinates", "frequency_modes",
     "frequency_weights", "pairs", "torus_of",
 ]  # fmt: skip
 
@@ -87,54 +86,19 @@ def pairs(found: TorusSpectrum) -> tuple[NDArray[np.int64], NDArray[np.int64], A
     [[0, 0], [0, 1], [1, -1], [1, 0], [1, 1]]
     """
     vectors = found.frequencies.reshape(-1, found.dim)
-    at = np.flatnonzero(_first(vectors) >= 0)
+    at = np.flatnonzero(first_coordinates(vectors) >= 0)
     return at, vectors[at], np.where(np.any(vectors[at] != 0, axis=1), 2.0, 1.0)
 
 
-def _first(vectors: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The first coordinate of each vector that is not 0."""
-    return np.asarray(vectors[np.arange(len(vectors)), np.argmax(vectors != 0, axis=1)])
-
-
-def frequency_power(power: Any, dim: int) -> tuple[NDArray[np.int64], Array]:
-    """Frequencies (F, dim) and their powers, which are not negative; those of m and -m add up.
-
-    Raises
-    ------
-    NtkspecError
-        For what is neither a mapping, nor by `ntkspec.predict.power`, nor a list from 0 on.
+def first_coordinates(vectors: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The first coordinate of each vector (K, dim) that is not 0.
 
     Examples
     --------
-    >>> frequency_power({(1, -2): 0.5, (-1, 2): 0.25, (0, 0): 1.0}, 2)
-    (array([[ 0,  0],
-           [ 1, -2]]), array([1.  , 0.75]))
+    >>> first_coordinates(np.array([[0, -2], [1, 3], [0, 0]]))
+    array([-2,  1,  0])
     """
-    form = "m" if dim == 1 else f"({', '.join(f'm_{i + 1}' for i in range(dim))})"
-    refusal = NtkspecError(
-        f"power = {shown(power)} is not allowed on a torus of dimension {dim}; give a power >= 0 "
-        f"for each frequency, {{{form}: power}} of whole numbers"
-    )
-    if isinstance(power, Mapping):
-        keys = [key if isinstance(key, tuple) else (key,) for key in power]
-        whole = [[as_whole(one) for one in key] for key in keys]
-        if not whole or any(len(key) != dim or None in key for key in whole):
-            raise refusal
-        if max(abs(one) for key in whole for one in key if one is not None) > MAX_DEGREE:
-            raise refusal
-        vectors = np.array(whole, np.int64)
-        values = np.array([as_number(value) for value in power.values()])
-    else:
-        values = np.atleast_1d(numbers(power, "power"))
-        last = (values.shape[0] - 1) // 2 if isinstance(power, TargetPower) else 0
-        if values.ndim != dim or not (isinstance(power, TargetPower) or dim == 1):
-            raise refusal
-        vectors, values = np.argwhere(np.ones(values.shape, bool)) - last, values.ravel()
-    if not np.all((values >= 0.0) & np.isfinite(values)):
-        raise refusal
-    vectors = np.where(_first(vectors)[:, np.newaxis] < 0, -vectors, vectors)
-    found, at = np.unique(vectors, axis=0, return_inverse=True)
-    return found, np.bincount(at.ravel(), values).astype(np.float64)
+    return np.asarray(vectors[np.arange(len(vectors)), np.argmax(vectors != 0, axis=1)])
 
 
 @lacking("tolerance")

@@ -19,11 +19,12 @@ from ntkspec.errors import NtkspecError
 from ntkspec.networks import Kernel
 from ntkspec.parameters import number, shown, whole_number
 from ntkspec.predict.by_degree import Array, ByDegree, Variables, along
-from ntkspec.predict.curves import checked_power
+from ntkspec.predict.curves import placed
 from ntkspec.predict.descent import check_optimizer
 from ntkspec.predict.frequencies import torus_of
-from ntkspec.predict.modes import Source, modes
+from ntkspec.predict.modes import Modes, Source, modes
 from ntkspec.predict.residuals import PinnTimes
+from ntkspec.predict.targets import TargetPower
 from ntkspec.ranges import whole_numbers
 
 __all__ = ["MinibatchCurve", "minibatch_curve"]
@@ -49,7 +50,7 @@ class MinibatchCurve(ByDegree):
     mean_energy : (T, K) float64 array
         The part of its mean: (1 - eta lambda_k)^(2 t) of the start, as in full descent.
     loss : (T,) float64 array
-        Expected mean square of the residual, the sum of the energies.
+        Expected mean square of the residual: the sum of the energies, and what is in none of them.
     step_size, batch, samples
         As given.
     most_step_size : float
@@ -104,7 +105,7 @@ def minibatch_curve(
     *,
     samples: int,
     batch: int,
-    power: Mapping[Any, float] | ArrayLike = (0.0, 1.0),
+    power: TargetPower | Mapping[Any, float] | ArrayLike = (0.0, 1.0),
     steps: ArrayLike | str = (0, 1, 10, 100),
     dim: int | None = None,
     optimizer: str = "gd",
@@ -124,8 +125,9 @@ def minibatch_curve(
         eta, of the mean loss over a batch.
     samples, batch : int
         n and B <= n: each step draws B of the n points without replacement.
-    power : mapping or array_like
-        Energy of the residual at the start by degree, as for `learning_curve`.
+    power : TargetPower, mapping or array_like
+        Energy of the residual at the start by degree, as for `learning_curve`; what is beyond the
+        last degree and rank stays as it is.
     steps : array_like or str
         Whole numbers to 10**6.
     optimizer : {"gd"}
@@ -164,17 +166,13 @@ def minibatch_curve(
     n = whole_number(samples, "samples", 2, MOST_SAMPLES)
     size = whole_number(batch, "batch", 1, n)
     times = whole_numbers(steps, "steps", 0, MOST_STEPS, "steps")  # type: ignore[arg-type]
-    target = checked_power(power)
-    where, index, radial, logs, counts, rest = _of(source, domain, dim, kernel, max_degree)
-    energies = np.zeros(index.size)
-    for (degree, rank), value in target.items():
-        at = np.flatnonzero((index == degree) & (radial == rank))
-        if not at.size:
-            raise NtkspecError(
-                f"degree of the target = {degree} is not among the degrees that are known; give a "
-                "larger max_degree, or, for pinn, more degrees"
-            )
-        energies[at[0]] = value
+    known, target, beyond = placed(
+        power, source, one_given(domain, dim), kernel,
+        lambda where, _: _of(source, where, kernel, max_degree),
+    )  # fmt: skip
+    logs, counts = known.log_eigenvalues, known.log_multiplicities
+    rest = 0.5 * (known.rest[0] + known.rest[1])
+    energies, still = target.powers, beyond + float(target.left.sum())
     omega = (n - size) / (size * (n - 1.0))
     x = np.exp(np.minimum(logs + math.log(eta), 300.0))
     with np.errstate(over="ignore"):
@@ -183,30 +181,29 @@ def minibatch_curve(
         raise NtkspecError(f"step_size = {eta:g} is not allowed; steps are beyond doubles")
     kept = (1.0 - x) ** 2 - omega * x**2
     order = np.argsort(times, kind="stable")
-    energy = np.empty((times.size, index.size))
+    energy = np.empty((times.size, energies.size))
     now, done = energies, 0
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         for place in order.tolist():
             for _ in range(int(times[place]) - done):
-                now = kept * now + gains * now.sum()
+                now = kept * now + gains * (now.sum() + still)
                 if not np.isfinite(now).all():  # degrees that no gradient moves keep their energy
                     now = np.where(gains > 0.0, np.inf, energies)
                     break
             done = int(times[place])
             energy[place] = now
         mean = np.abs(1.0 - x) ** (2.0 * times[:, np.newaxis]) * energies
-        loss = energy.sum(axis=1)
+        loss = energy.sum(axis=1) + still
     return MinibatchCurve(
-        where, index, radial, times, energies, energy, mean, loss, eta, size, n,
-        _most_step_size(logs, counts, rest, omega),
+        known.domain, known.degrees, known.radial, times, energies, energy, mean, loss, eta, size,
+        n, _most_step_size(logs, counts, rest, omega),
     )  # fmt: skip
 
 
 def _of(
-    source: Source | PinnTimes, domain: Domain | int | None, dim: int | None, kernel: Kernel,
-    max_degree: int | None,
-) -> tuple[Domain, NDArray[np.int64], NDArray[np.int64], Array, Array, float]:  # fmt: skip
-    """Domain, degrees, ranks, logarithms of rates and multiplicities, and the rest."""
+    source: Source | PinnTimes, domain: Domain | int | None, kernel: Kernel, max_degree: int | None
+) -> Modes:
+    """Modes of a kernel, or the rates of a residual as modes, with all degrees."""
     if not isinstance(source, PinnTimes):
         refuse_density("minibatch_curve", source, domain)
         torus = torus_of(source, domain)
@@ -215,13 +212,8 @@ def _of(
                 f"domain = {shown(torus)} is not allowed; minibatch_curve goes by degree, and a "
                 "torus has frequencies"
             )
-        known = modes(source, domain, dim=dim, kernel=kernel, max_degree=max_degree)
-        rest = 0.5 * (known.rest[0] + known.rest[1])
-        return (
-            known.domain, known.degrees, known.radial, known.log_eigenvalues,
-            known.log_multiplicities, rest,
-        )  # fmt: skip
-    if one_given(domain, dim) is not None or max_degree is not None:
+        return modes(source, domain, kernel=kernel, max_degree=max_degree)
+    if domain is not None or max_degree is not None:
         raise NtkspecError(
             "domain, dim and max_degree are those of the PinnTimes that is given; leave them out"
         )
@@ -243,9 +235,10 @@ def _of(
             f"{sums[-2:].sum() / sums.sum():.2g} of the noise; give pinn more, such as "
             f"degrees=range({2 * source.degrees.size})"
         )
-    return (
-        source.domain, source.degrees, source.radial, source.log_rates,
-        source.log_multiplicities, 0.0,
+    return Modes(
+        source.domain, source.degrees, source.radial, source.log_rates, source.log_multiplicities,
+        float(sums.sum()), (0.0, 0.0), 0.0, np.full((1, 2), -math.inf), -math.inf,
+        np.zeros(source.degrees.size),
     )  # fmt: skip
 
 

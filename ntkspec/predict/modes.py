@@ -15,6 +15,7 @@ from ntkspec.conventions import MAX_DEGREE
 from ntkspec.domains import (
     DensitySphere,
     Domain,
+    Gaussian,
     Patches,
     Sphere,
     Torus,
@@ -30,6 +31,7 @@ from ntkspec.parameters import as_whole, lacking, shown, whole_number
 from ntkspec.predict.by_degree import Array, ByDegree, Variables, along
 from ntkspec.predict.frequencies import pairs
 from ntkspec.spectra import Spectrum, TableSlice, spectrum
+from ntkspec.spectra.gaussian.norms import radial_power
 from ntkspec.spectra.patches.result import PatchesSpectrum
 from ntkspec.spectra.patches.tree import partitions
 from ntkspec.spectra.route import as_source, default_tolerance, double_only, is_user
@@ -534,9 +536,10 @@ def resolved(
     Without a max_degree the degrees of a network or a kernel are doubled until the doubt, the
     relative uncertainty from the omitted degrees, is at most 1e-3 or stops falling, or 32768
     degrees are reached (512 where the eigenvalues have neither a closed form nor a positive series;
-    functions of doubles and the Gaussian measure keep those of `modes`).  Under a density the
-    degrees of the harmonics are, to 256 on the circle and 128 on spheres.  On a torus the moduli of
-    the frequencies are, to 8192, 128 and 16 in one, two and three dimensions.
+    functions of doubles keep those of `modes`, and so does the Gaussian measure, but for kernels
+    with a power of the norm, which have 200).  Under a density the degrees of the harmonics are, to
+    256 on the circle and 128 on spheres.  On a torus the moduli of the frequencies are, to 8192,
+    128 and 16 in one, two and three dimensions.
     """
     if max_degree is not None or not isinstance(source, (Network, ZonalKernel, str)):
         return modes(source, domain, kernel=kernel, max_degree=max_degree)
@@ -551,7 +554,9 @@ def resolved(
             ):
                 return known
     last, most = max(first_degree(where), least), MOST_SEEDED_DEGREE
-    if double_only(network) or not where.single:
+    if isinstance(where, Gaussian) and radial_power(network) is not None:
+        most = where.most_degree
+    elif double_only(network) or not where.single:
         most = last
     elif isinstance(where, Torus):
         most = MOST_SIZES[where.dim - 1]

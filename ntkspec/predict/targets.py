@@ -3,32 +3,37 @@
 On the sphere the points are those of a product rule: x = (t, sqrt(1 - t^2) w), Gauss in t, w on the
 sphere of one dimension less, down to equispaced points of the circle.  The coefficients of the
 harmonics follow one dimension after the other.  Under a zonal density t has the rule of the
-density, and w the others.
+density, and w the others.  Under the Gaussian measure the sphere's rules are at the nodes of a rule
+for the norm.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaln, roots_genlaguerre
+from scipy.special import gammaln
 
+from ntkspec.conventions import MAX_DEGREE
 from ntkspec.domains import DensitySphere, Domain, Gaussian, Sphere, Torus, as_domain, one_given
 from ntkspec.errors import NtkspecError
-from ntkspec.parameters import number, numbers, shown, whole_number
+from ntkspec.parameters import as_number, as_whole, number, numbers, shown, whole_number
 from ntkspec.predict.by_degree import Array, Variables, along
+from ntkspec.predict.frequencies import first_coordinates
+from ntkspec.predict.radial import radial_nodes, split_by_rank
 from ntkspec.results import Result
+from ntkspec.spectra import Spectrum
 from ntkspec.spectra.quadrature import gauss_gegenbauer
 
 if TYPE_CHECKING:
     from ntkspec.spectra.density.result import DensitySpectrum
     from ntkspec.spectra.density.rule import Rule
 
-__all__ = ["TargetPower", "power"]
+__all__ = ["TargetPower", "frequency_power", "power"]
 
 Function = Callable[[Array], Any]
 
@@ -36,8 +41,12 @@ Function = Callable[[Array], Any]
 MOST_POINTS = 3_000_000
 #: Largest number of nodes of a rule in one coordinate.
 MOST_NODES = 4096
-#: Radii of the Gaussian measure.
-RADII = 24
+#: Nodes in the norm under the Gaussian measure, and how many the second rule has more.
+RADII, MORE_RADII = 24, 5
+#: Largest number of points at all norms, at which the function is called one after another.
+MOST_AT_NORMS = 10_000_000
+#: Nodes in one coordinate of the first rule, at most: the first that is not too many.
+STARTS = (16, 12, 8, 6)
 #: Rounding of a power, relative to the whole.
 ROUNDING = 1e-14
 #: Error of the finer of two rules over what they differ by, at most: for a jump on the sphere they
@@ -60,7 +69,8 @@ class TargetPower(Result):
         The last degree, the largest modulus of the coordinates of a frequency, or the last rank.
     power : (K,) float64 array
         E f_k(x)^2 for degrees or ranks 0 to max_degree.  On the torus the square of the Fourier
-        coefficient, an axis for each coordinate, m from -max_degree to max_degree.
+        coefficient, an axis for each coordinate, m from -max_degree to max_degree.  Of a spectrum
+        under the Gaussian measure (K, J), by degree and rank.
     errors : float64 array
         Errors of the powers, from two rules with different points, and rounding.
     total : float
@@ -69,8 +79,11 @@ class TargetPower(Result):
         Its error.
     points : int
         Number of points of the finer rule.
-    spectrum : DensitySpectrum, optional
-        Whose eigenfunctions they are, under a density.
+    spectrum : DensitySpectrum or Spectrum, optional
+        Whose eigenfunctions they are, under a density or the Gaussian measure.
+    profiles : (K, R, R) float64 array, optional
+        Under the Gaussian measure, from which the power of each rank follows for any kernel:
+        products of coefficients at two norms, summed over the harmonics of a degree.
 
     Examples
     --------
@@ -88,11 +101,12 @@ class TargetPower(Result):
     total: float
     total_error: float
     points: int
-    spectrum: DensitySpectrum | None = None
+    spectrum: DensitySpectrum | Spectrum | None = None
+    profiles: Array | None = None
 
     @property
     def rest(self) -> float:
-        """Power in all other degrees or frequencies; at least 0."""
+        """Power in all other degrees, ranks or frequencies; at least 0."""
         return max(0.0, self.total - float(self.power.sum()))
 
     @property
@@ -102,10 +116,12 @@ class TargetPower(Result):
 
     def axes(self) -> dict[str, NDArray[Any]]:
         """Degrees, ranks, or coordinates of frequencies."""
-        if self.spectrum is not None:
+        if isinstance(self.domain, DensitySphere) and self.spectrum is not None:
             return self.spectrum.axes()
         if not isinstance(self.domain, Torus):
-            return {"degree": np.arange(self.max_degree + 1)}
+            degrees = {"degree": np.arange(self.max_degree + 1)}
+            ranks = {"radial": np.arange(self.power.shape[1])} if self.power.ndim == 2 else {}
+            return degrees | ranks
         values = np.arange(-self.max_degree, self.max_degree + 1)
         if self.domain.dim == 1:
             return {"frequency": values}
@@ -127,7 +143,7 @@ class TargetPower(Result):
 
 def power(
     function: Function,
-    domain: Domain | DensitySpectrum | int | None = None,
+    domain: Domain | DensitySpectrum | Spectrum | int | None = None,
     *,
     dim: int | None = None,
     max_degree: int | None = None,
@@ -140,17 +156,20 @@ def power(
     ----------
     function : callable
         Takes points in rows, (n, dim), and returns (n,) real numbers.
-    domain : Domain, int or DensitySpectrum
+    domain : Domain, int or a spectrum
         Sphere, Gaussian (whose points are x / sqrt(d)) or Torus; an integer stands for `Sphere`.
-        Under a density, the spectrum whose eigenfunctions count.
+        A spectrum stands for its domain.  Under a density and the Gaussian measure, the spectrum
+        whose eigenfunctions count.
     dim : int, optional
         Dimension of the sphere, instead of `domain`.
     max_degree : int, optional
         The last degree, by default 16; on the torus the largest modulus of the coordinates of a
-        frequency.  A spectrum under a density has its own ranks.
+        frequency.  A spectrum on the sphere or under the Gaussian measure has its last degree, and
+        under a density its own ranks.
     axis : (dim,) array_like, optional
         The function depends on <x, axis> only, on the sphere: then any dimension and degrees in the
-        thousands can be had.  Under a zonal density only the first coordinate's axis is one.
+        thousands can be had.  Under the Gaussian measure it may depend on the norm too.  Under a
+        zonal density only the first coordinate's axis is one.
     tolerance : float
         Largest error accepted, relative to the whole power.
 
@@ -175,7 +194,9 @@ def power(
     give a larger tolerance then.
 
     Under the Gaussian measure the power of a degree is that of harmonics of x / abs(x), whatever
-    their factor in abs(x); `learning_curve` takes it as that of the largest eigenvalue.
+    their factors in abs(x).  A kernel has several eigenvalues in a degree, each with its factor,
+    and what lies in none of them is never learned: `learning_curve` splits the power by those of
+    its source, and with a spectrum as `domain` the result has it by degree and rank.
 
     Under a density the power of a rank is that in its eigenfunctions, all of a multiple eigenvalue
     together, as the spectrum has them: errors are of the quadrature, and not of eigenfunctions that
@@ -196,12 +217,21 @@ def power(
     >>> s = ntkspec.spectrum("relu", crowded, count=4)
     >>> power(lambda x: x[:, 1], s).power.round(4)
     array([0.    , 0.4163, 0.    , 0.0301])
+    >>> s = ntkspec.spectrum("erf", ntkspec.Gaussian(3, radial=2), degrees=range(3))
+    >>> power(lambda x: x[:, 1], s).power.round(4)
+    array([[0.    , 0.    ],
+           [0.3217, 0.0107],
+           [0.    , 0.    ]])
     """
     spectrum: Any = None
     given: Any = domain
-    if isinstance(getattr(given, "domain", None), DensitySphere):
+    if isinstance(getattr(given, "domain", None), Domain):
         spectrum, given = given, given.domain
-        if max_degree is not None:
+        if not isinstance(given, (DensitySphere, Torus)) and max_degree is None:
+            max_degree = int(spectrum.degrees.max())
+        if not isinstance(given, (DensitySphere, Gaussian)):
+            spectrum = None
+        if isinstance(given, DensitySphere) and max_degree is not None:
             raise NtkspecError(
                 f"max_degree = {shown(max_degree)} is not allowed with a spectrum, whose ranks "
                 "count; give ntkspec.spectrum the count that you want"
@@ -215,18 +245,19 @@ def power(
     limit = number(tolerance, "tolerance", 1e-15, 1.0)
     line = None if axis is None else _checked_axis(axis, where)
     compute: _Rule
-    if spectrum is not None:
+    if isinstance(where, DensitySphere) and spectrum is not None:
         last = spectrum.mantissas.size - 1
-        compute, nodes = _Density(function, spectrum, line is not None), 0
+        compute, least = _Density(function, spectrum, line is not None), 0
     else:
         wanted = 16 if max_degree is None else max_degree
         last = whole_number(wanted, "max_degree", 0, MOST_NODES // 3 - 2)
-        compute, nodes = _chosen(function, where, line), last + 1
+        compute, least = _chosen(function, where, line, spectrum), 2 * (last + 1)
+    starts = [max(least, start) for start in STARTS]
+    nodes = next((n for n in starts if compute.count(_finer(n)) <= compute.most), starts[-1])
     worst = math.inf
     while True:
-        nodes = max(2 * nodes, 16)
-        finer = nodes + nodes // 2 + 1
-        if finer > MOST_NODES or compute.count(finer) > MOST_POINTS:
+        finer = _finer(nodes)
+        if finer > MOST_NODES or compute.count(finer) > compute.most:
             raise _refusal(where, last, worst, limit, line)
         one, other = compute(nodes, last, False), compute(finer, last, True)
         apart = max(
@@ -234,12 +265,19 @@ def power(
             abs(math.sqrt(one[1]) - math.sqrt(other[1])),
         )
         errors, total_error = (_error(found, apart, other[1]) for found in other)
+        errors = errors + compute.unsure
         worst = max(float(errors.max()), total_error) / (other[1] or 1.0)
         if worst <= limit:
             return TargetPower(
                 where, last, other[0], errors, other[1], total_error, compute.count(finer),
-                spectrum,
+                spectrum, compute.profiles,
             )  # fmt: skip
+        nodes *= 2
+
+
+def _finer(nodes: int) -> int:
+    """Number of nodes of the second rule."""
+    return nodes + nodes // 2 + 1
 
 
 def _error(found: Any, apart: float, whole: float) -> Any:
@@ -248,7 +286,15 @@ def _error(found: Any, apart: float, whole: float) -> Any:
 
 
 class _Rule:
-    """Powers by a rule with a number of nodes in each coordinate, plain or turned."""
+    """Powers by a rule with a number of nodes in each coordinate, plain or turned.
+
+    After a call `unsure` is what eigenfunctions add to the errors of powers, and `profiles` are
+    those of the Gaussian measure.
+    """
+
+    most: ClassVar[int] = MOST_POINTS
+    unsure: float | Array = 0.0
+    profiles: Array | None = None
 
     def __init__(self, function: Function, dim: int) -> None:
         self.function, self.dim = function, dim
@@ -281,20 +327,65 @@ class _Zonal(_Rule):
 
 
 class _Radial(_Rule):
-    """The Gaussian measure: rules of the sphere at radii of Gauss and Laguerre."""
+    """The Gaussian measure: rules of the sphere, or of <x, axis>, at the nodes of the norm."""
+
+    most: ClassVar[int] = MOST_AT_NORMS
+
+    def __init__(
+        self, function: Function, dim: int, axis: Array | None, spectrum: Spectrum | None
+    ) -> None:
+        super().__init__(function, dim)
+        self.axis, self.spectrum = axis, spectrum
 
     def count(self, nodes: int) -> int:
-        return (RADII + 1) * super().count(nodes)
+        each = super().count(nodes) if self.axis is None else 2 * nodes
+        return (RADII + MORE_RADII) * each
 
     def __call__(self, nodes: int, last: int, turned: bool) -> tuple[Array, float]:
-        halves, weights = roots_genlaguerre(RADII + turned, 0.5 * self.dim - 1.0)
-        points = _sphere_points(self.dim, nodes) @ _turn(self.dim, turned)
-        powers, total = np.zeros(last + 1), 0.0
-        for half, weight in zip(halves, weights / weights.sum(), strict=True):
-            radius = math.sqrt(2.0 * half / self.dim)
-            some, whole = _by_degree(_values(self.function, radius * points), self.dim, nodes, last)
-            powers, total = powers + weight * some, total + float(weight) * whole
+        norms, weights = radial_nodes(self.dim, RADII + MORE_RADII * turned)
+        found = self._at_norms(norms, nodes, last, turned)
+        total = float(weights @ [squares for _, squares in found])
+        profiles = np.empty((last + 1, norms.size, norms.size))
+        for k in range(last + 1):
+            part = np.stack([parts[k] for parts, _ in found]) * np.sqrt(weights)[:, np.newaxis]
+            profiles[k] = part @ part.T
+        self.profiles = profiles
+        if self.spectrum is None:
+            return np.trace(profiles, axis1=1, axis2=2), total
+        powers, self.unsure = _by_rank(self.spectrum, profiles)
         return powers, total
+
+    def _at_norms(
+        self, norms: Array, nodes: int, last: int, turned: bool
+    ) -> list[tuple[list[Array], float]]:
+        """Coefficients of each degree, and the mean square, at each norm."""
+        found: list[tuple[list[Array], float]] = []
+        if self.axis is not None:
+            t, weights = gauss_gegenbauer(nodes, self.dim)
+            harmonics = _orthonormal(t, self.dim, last + 1) * weights
+            for norm in norms:
+                values = _along_axis(self.function, self.axis, t, float(norm))
+                parts = list((harmonics @ values)[:, np.newaxis])
+                found.append((parts, float(weights @ values**2)))
+            return found
+        points = _sphere_points(self.dim, nodes) @ _turn(self.dim, turned)
+        for norm in norms:
+            parts, squares = _parts(_values(self.function, norm * points), self.dim, nodes, last)
+            found.append(([part.ravel() for part in parts], float(squares)))
+        return found
+
+
+def _by_rank(spectrum: Spectrum, profiles: Array) -> tuple[Array, Array]:
+    """Powers by degree and rank of a spectrum, (K, J), and errors from its eigenfunctions."""
+    shape = profiles.shape[0], spectrum.mantissas.shape[1]
+    powers, errors = np.zeros(shape), np.zeros(shape)
+    split = split_by_rank(spectrum.network, spectrum.kernel, spectrum.dim, profiles)
+    for k, one in enumerate(split):
+        count = min(shape[1], one.powers.size)
+        powers[k, :count], errors[k, :count] = one.powers[:count], one.errors[:count]
+        # What the ranks that are not told apart may have.
+        errors[k, count:] = max(0.0, one.whole - float(one.powers.sum())) if one.beyond else 0.0
+    return powers, errors
 
 
 class _Periodic(_Rule):
@@ -376,8 +467,8 @@ class _Density(_Rule):
         return powers, float(masses @ means)
 
 
-def _along_axis(function: Function, axis: Array, t: Array) -> Array:
-    """Values at given <x, axis>, each at two points, which must agree."""
+def _along_axis(function: Function, axis: Array, t: Array, norm: float = 1.0) -> Array:
+    """Values at <x, axis> = norm t, each at two points of that norm, which must agree."""
     rng = np.random.default_rng(t.size)
     both = []
     for _ in range(2):
@@ -385,7 +476,7 @@ def _along_axis(function: Function, axis: Array, t: Array) -> Array:
         aside -= np.outer(aside @ axis, axis)
         aside /= np.linalg.norm(aside, axis=1, keepdims=True)
         points = np.outer(t, axis) + np.sqrt(1.0 - t * t)[:, np.newaxis] * aside
-        both.append(_values(function, points))
+        both.append(_values(function, norm * points))
     size = float(np.abs(both[0]).max())
     apart = float(np.abs(both[0] - both[1]).max())
     if apart > 1e-9 * size:
@@ -396,13 +487,15 @@ def _along_axis(function: Function, axis: Array, t: Array) -> Array:
     return both[0]
 
 
-def _chosen(function: Function, where: Domain, axis: Array | None) -> _Rule:
+def _chosen(
+    function: Function, where: Domain, axis: Array | None, spectrum: Spectrum | None
+) -> _Rule:
+    if isinstance(where, Gaussian):
+        return _Radial(function, where.dim, axis, spectrum)
     if axis is not None:
         return _Zonal(function, axis)
     if isinstance(where, Torus):
         return _Periodic(function, where.dim)
-    if isinstance(where, Gaussian):
-        return _Radial(function, where.dim)
     if isinstance(where, Sphere):
         return _Rule(function, where.dim)
     raise NtkspecError(
@@ -420,13 +513,13 @@ def _checked_axis(axis: ArrayLike, where: Domain) -> Array:
             "about which the density is symmetric"
         )
     if not (
-        isinstance(where, (Sphere, DensitySphere))
+        isinstance(where, (Sphere, DensitySphere, Gaussian))
         and found.shape == (where.dim,)
         and 0.0 < size < math.inf
     ):
         raise NtkspecError(
             f"axis = {shown(axis)} is not allowed; give {where.dim} coordinates of a vector "
-            "that is not 0, on the sphere"
+            "that is not 0, on the sphere or under the Gaussian measure"
         )
     return np.asarray(found / size)
 
@@ -552,3 +645,44 @@ def _parts(values: Array, dim: int, nodes: int, last: int) -> tuple[list[Array],
 def _log_constant(dim: int) -> float:
     """ln c_d, c_d (1 - t^2)^((d - 3)/2) being the density of a coordinate."""
     return float(gammaln(0.5 * dim) - gammaln(0.5 * (dim - 1)) - 0.5 * math.log(math.pi))
+
+
+def frequency_power(power: Any, dim: int) -> tuple[NDArray[np.int64], Array]:
+    """Frequencies (F, dim) and their powers, which are not negative; those of m and -m add up.
+
+    Raises
+    ------
+    NtkspecError
+        For what is neither a mapping, nor by `ntkspec.predict.power`, nor a list from 0 on.
+
+    Examples
+    --------
+    >>> frequency_power({(1, -2): 0.5, (-1, 2): 0.25, (0, 0): 1.0}, 2)
+    (array([[ 0,  0],
+           [ 1, -2]]), array([1.  , 0.75]))
+    """
+    form = "m" if dim == 1 else f"({', '.join(f'm_{i + 1}' for i in range(dim))})"
+    refusal = NtkspecError(
+        f"power = {shown(power)} is not allowed on a torus of dimension {dim}; give a power >= 0 "
+        f"for each frequency, {{{form}: power}} of whole numbers"
+    )
+    if isinstance(power, Mapping):
+        keys = [key if isinstance(key, tuple) else (key,) for key in power]
+        whole = [[as_whole(one) for one in key] for key in keys]
+        if not whole or any(len(key) != dim or None in key for key in whole):
+            raise refusal
+        if max(abs(one) for key in whole for one in key if one is not None) > MAX_DEGREE:
+            raise refusal
+        vectors = np.array(whole, np.int64)
+        values = np.array([as_number(value) for value in power.values()])
+    else:
+        values = np.atleast_1d(numbers(power, "power"))
+        last = (values.shape[0] - 1) // 2 if isinstance(power, TargetPower) else 0
+        if values.ndim != dim or not (isinstance(power, TargetPower) or dim == 1):
+            raise refusal
+        vectors, values = np.argwhere(np.ones(values.shape, bool)) - last, values.ravel()
+    if not np.all((values >= 0.0) & np.isfinite(values)):
+        raise refusal
+    vectors = np.where(first_coordinates(vectors)[:, np.newaxis] < 0, -vectors, vectors)
+    found, at = np.unique(vectors, axis=0, return_inverse=True)
+    return found, np.bincount(at.ravel(), values).astype(np.float64)

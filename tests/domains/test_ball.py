@@ -235,7 +235,7 @@ def test_learning_curve_against_regression():
     ball, ridge, sizes = Ball(6, [0.9, 1.2], radial=2), 1e-2, [40, 80, 120]
     network = Network("erf")
     curve = ntkspec.predict.learning_curve(
-        network, ball, samples=sizes, power={3: 1.0}, ridge=ridge, max_degree=9
+        network, ball, samples=sizes, power={(3, 0): 1.0}, ridge=ridge, max_degree=9
     )
     # The leading eigenfunction of degree 3 takes a value at either norm: from the 2 x 2 matrix.
     t, w = np.polynomial.legendre.leggauss(60)

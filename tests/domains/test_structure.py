@@ -112,12 +112,12 @@ def test_several_dimensions_are_a_table():
         found.__getitem__, found)])  # fmt: skip
 
 
-@pytest.mark.parametrize("domain", [Cube(9), Gaussian(4)])
-def test_predictions_take_a_domain_as_they_take_its_spectrum(domain):
-    given = spectrum("relu", domain)
-    assert predict.modes("relu", domain) == predict.modes(given)
-    direct = predict.learning_curve("relu", domain, [5, 20], {1: 1.0}, noise=0.1)
-    assert direct == predict.learning_curve(given, None, [5, 20], {1: 1.0}, noise=0.1)
+@pytest.mark.parametrize(("network", "domain"), [("relu", Cube(9)), ("erf", Gaussian(4))])
+def test_predictions_take_a_domain_as_they_take_its_spectrum(network, domain):
+    given = spectrum(network, domain)
+    assert predict.modes(network, domain) == predict.modes(given)
+    direct = predict.learning_curve(network, domain, [5, 20], {(1, 0): 1.0}, noise=0.1)
+    assert direct == predict.learning_curve(given, None, [5, 20], {(1, 0): 1.0}, noise=0.1)
 
 
 @pytest.mark.parametrize("network", [Network("relu"), Network("erf", depth=2)])

@@ -466,7 +466,7 @@ def test_what_does_not_belong_together_is_refused(call, words):
 
 def test_parts_of_a_degree_have_their_rank():
     xarray = pytest.importorskip("xarray")
-    curve = predict.learning_curve("erf", Gaussian(4, radial=2), [10], {1: 1.0})
+    curve = predict.learning_curve("erf", Gaussian(4, radial=2), [10], {(1, 0): 1.0})
     freedom = predict.effective_dimension("erf", Gaussian(4, radial=2), [1e-2])
     for dataset in (curve.to_xarray(), freedom.to_xarray()):
         assert isinstance(dataset, xarray.Dataset) and "radial" in dataset.coords

@@ -47,7 +47,7 @@ def test_predictions_from_a_slice(kind):
     part = ntkspec.spectrum("relu", [kind(5)], range(6))
     whole = ntkspec.spectrum("relu", kind(5), range(6))
     for predict in (
-        lambda s: learning_curve(s, samples=[30, 100], power={2: 1.0}, noise=0.1).test_error,
+        lambda s: learning_curve(s, samples=[30, 100], power={(2, 0): 1.0}, noise=0.1).test_error,
         lambda s: samples_to_learn(s, degrees=[1, 2]).samples,
         lambda s: learning_times(s, error=0.1, degrees=[1, 2]).times,
         lambda s: effective_dimension(s, ridge=1e-2).effective_dimension,
