@@ -174,6 +174,9 @@ def plan(
     (`ntkspec.compare.scatter`); else it is that of 50 random networks' own kernels at two widths,
     of which the larger one is taken.  The bias is theirs in both cases.
 
+    That kernels move in training is not included: it depends on the size of the target.  Make the
+    target small, the smaller the slower its slowest degree; `compare` says when movement mattered.
+
     Examples
     --------
     >>> import ntkspec
