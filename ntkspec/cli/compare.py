@@ -49,7 +49,7 @@ def compare(
     finite networks; "moved" is the relative change of these kernels.  "error" is the standard error
     of the mean from the scatter over seeds, and in brackets as predicted without training, where it
     is known.  The predicted rates and the verdicts shown are those for the points.  Reasons for "no
-    verdict" follow the table.
+    verdict" and for "differs" follow the table.
 
     Only finished trainings are compared.  If some are missing or diverged, they are listed, seeds
     are shown as 3/5, the rows concerned get no verdict, and the exit code is 1.

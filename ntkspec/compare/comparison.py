@@ -15,6 +15,7 @@ from ntkspec.compare.predicted import ComparedMember, NetworkAtStart, Prediction
 from ntkspec.compare.results import TOLERANCE, Comparison, ExtrapolatedRow, Row
 from ntkspec.compare.verdicts import (
     MOST_RATIO,
+    explained,
     judge,
     judge_limit,
     ratios,
@@ -185,6 +186,7 @@ def _row(
         if predictions.unpredicted:
             level = replace(level, reason=predictions.unpredicted)
         levels[name] = withhold(level, missing, "this width")
+    levels["points"] = explained(levels["points"], levels["finite"])
     return Row(
         loss=key[0],
         s=_mean([member.s for member in members]),

@@ -176,6 +176,9 @@ def plan(
     takes an eigendecomposition, whose time grows as the cube of the number of points: up to 1000
     points it is seconds, and with 3000 minutes.
 
+    That kernels move in training is not included: it depends on the size of the target.  Make the
+    target small, the smaller the slower its slowest degree; `compare` says when movement mattered.
+
     Examples
     --------
     >>> import ntkspec

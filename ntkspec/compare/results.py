@@ -50,7 +50,8 @@ class Level(Value):
         Measured over predicted rate: the mean over seeds and its 95 % interval.
     verdict : {"agrees", "differs", "does not decay", "no verdict"}
     reason : str
-        Why there is no verdict.
+        Why there is no verdict, or why the rate at the points differs: the networks' kernels moved
+        in training, or their own kernels at the start differ from the infinite one.
 
     Examples
     --------
@@ -307,9 +308,9 @@ class Comparison(Tabular):
         --------
         >>> from ntkspec.compare import compare
         >>> from ntkspec.trainer.runs import open_run
-        >>> first, where = compare(open_run(run_path)).notes()
+        >>> first, where, *_ = compare(open_run(run_path)).notes()
         >>> first[:56], where
-        ('no verdict: the scatter over seeds exceeds 10 % of the r', '  s=1, width 64: k = 1')
+        ("differs: the networks' kernels moved in training; take a", '  s=0, width 64: k = 1, 2')
         """
         texts = self.names if names is None else names
         rows: list[tuple[Row | ExtrapolatedRow, str]] = [(row, str(row.width)) for row in self.rows]
@@ -317,13 +318,14 @@ class Comparison(Tabular):
         reasons: dict[str, dict[tuple[str, str], list[str]]] = {}
         for row, width in rows:
             if row.points.reason:
-                where = reasons.setdefault(row.points.reason, {})
+                why = f"{row.points.verdict}: {row.points.reason}"
+                where = reasons.setdefault(why, {})
                 where.setdefault((row.loss, width), []).append(
                     texts.get(row.degree, str(row.degree))
                 )
         lines = []
         for reason, places in reasons.items():
-            lines.append(f"no verdict: {reason}")
+            lines.append(reason)
             for (loss, width), degrees in places.items():
                 lines.append(f"  {loss}, width {width}: k = {', '.join(degrees)}")
         predicted = [one.loss for one in self.extrapolated if one.scatter == "predicted"]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MOST_RATIO",
+    "explained",
     "judge",
     "judge_limit",
     "ratios",
@@ -39,6 +40,8 @@ MOST_EXCESS = 3.0
 
 AGREES, DIFFERS, STAYS, NO_VERDICT = "agrees", "differs", "does not decay", "no verdict"
 
+FINITE_WIDTH = "the networks' own kernels at the start explain it; take a larger width"
+MOVEMENT = "the networks' kernels moved in training; take a smaller target or a larger width"
 REASONS = {
     "too short": "the run is too short: the amplitude has not fallen to 3/4 of its start",
     "not decaying": "the run is too short: the amplitude has not fallen",
@@ -89,6 +92,13 @@ def judge_limit(rate: float, measured: Sequence[float], tolerance: float) -> Lev
     ratio, low, high = (value / rate for value in measured)
     verdict, reason = _verdict(SeedSummary(0, ratio, None, low, high), tolerance)
     return Level(rate, ratio, low, high, verdict, reason)
+
+
+def explained(points: Level, finite: Level) -> Level:
+    """Say why a rate differs from that of the points, by the one of the networks' own kernels."""
+    if points.verdict != DIFFERS or finite.verdict not in (AGREES, DIFFERS):
+        return points
+    return replace(points, reason=FINITE_WIDTH if finite.verdict == AGREES else MOVEMENT)
 
 
 def withhold(level: Level, missing: Sequence[Missing], where: str) -> Level:

@@ -2,9 +2,9 @@
 
 In polar coordinates u = sqrt(q) r cos(a), v = sqrt(q) r cos(a - theta).  Smooth: trapezoid rule in
 a, where the mean over a is a convolution, so E[sigma sigma] = sum_j E_r|s_j(r)|^2 cos(j theta) with
-s_j the Fourier coefficients of a -> sigma(sqrt(q) r cos a).  With a kink at 0: Gauss-Legendre over
-the sectors between the rays on which u or v is 0, at Chebyshev points in theta.  This is not a
-proof: the caller compares runs of different precision.  To keep two runs from agreeing by
+s_j the Fourier coefficients of a -> sigma(sqrt(q) r cos a).  With a kink at 0: polynomials in a on
+both sides, which are convolved over the sectors between the rays on which u or v is 0.  This is not
+a proof: the caller compares runs of different precision.  To keep two runs from agreeing by
 accident, the function is resolved in doubles first (`ntkspec.duals.pieces`): a function that is
 not smooth enough is refused, and each dual is compared with that of the panels.
 """
@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from itertools import pairwise
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from flint import acb, arb, arb_mat, ctx
+from flint import acb, arb, arb_mat, arb_poly, ctx, fmpz_mat, fmpz_poly
 from numpy.typing import NDArray
 
 from ntkspec.duals.correlation import Correlation
@@ -25,7 +25,7 @@ from ntkspec.duals.kinked import chebyshev_coefficients, interpolated
 from ntkspec.duals.pieces import check_square_integrable
 from ntkspec.duals.plain import Expectation
 from ntkspec.errors import NtkspecError
-from ntkspec.precision import working_precision
+from ntkspec.precision import extra_precision, working_precision
 
 __all__ = ["sampled_dual"]
 
@@ -41,8 +41,16 @@ FINEST = 8
 #: Every FEW-th radius determines the number of angles of the trapezoid rule, up to a limit.
 FEW = 8
 MOST_ANGLES = 8192
+#: Largest numbers of terms on a side of a kink, and of radii there.
+MOST_TERMS, MOST_RADII = 256, 1024
 #: Largest number of bits of the working precision missing at that limit.
 SPARE = 64
+#: Bits beyond the working precision of the coefficients on the sides of a kink.
+GUARD = 32
+NEAR_KINK = (
+    "on one side of 0 the activation has a pole or a branch point too near; lower "
+    "weight_variance, or give a function of doubles"
+)
 
 
 def sampled_dual(
@@ -80,9 +88,16 @@ def resolved(q: float, function: Function, kink: bool, name: str) -> Expectation
         return np.array(flat).reshape(z.shape)
 
     with np.errstate(all="ignore"), working_precision(64):
-        known = Expectation(in_doubles, slow=True)
+        # A kink that is declared is where it is, however smooth the function is there.
+        known = Expectation(in_doubles, slow=True, known=(0.0,) if kink else ())
     bad = known.pieces.breaks if not kink else known.pieces.breaks[known.pieces.breaks != 0.0]
     if bad.size or known.pieces.graded or known.missed > AGREED * known.norm:
+        if kink and known.pieces.graded and not bad.size:
+            raise NtkspecError(
+                f"{name} has a root, a pole or too narrow a feature beside its kink at 0, where a "
+                "function of flint or mpmath numbers must be smooth on both sides; give a function "
+                "of doubles"
+            )
         at = f" near {root * bad[np.argmin(np.abs(bad))]:.6g}" if bad.size else ""
         raise NtkspecError(
             f"{name} has a kink, a jump or too narrow a feature{at} that is not declared: give the "
@@ -121,10 +136,14 @@ def _log_size(function: Function, x: float) -> float:
     return float(size.log().mid()) if size > 0 else -math.inf
 
 
-def _radial_rule(bits: int, finer: int) -> list[tuple[arb, arb]]:
-    """Nodes r and weights of r exp(-r^2/2) dr on [0, R], the rest below 2^-bits."""
+def _radii(bits: int, finer: int) -> int:
+    """Number of radii that suffices for functions without singularities."""
+    return finer * (24 + int(0.9 * bits * LN2))
+
+
+def _radial_rule(bits: int, n: int) -> list[tuple[arb, arb]]:
+    """n nodes r and weights of r exp(-r^2/2) dr on [0, R], the rest below 2^-bits."""
     end = arb(2.0 * bits * LN2 + 20.0).sqrt()
-    n = finer * (24 + int(0.9 * bits * LN2))
     rule = []
     for i in range(n):
         x, weight = arb.legendre_p_root(n, i, True)
@@ -136,7 +155,7 @@ def _radial_rule(bits: int, finer: int) -> list[tuple[arb, arb]]:
 def _by_cosines(function: Function, root: Any, finer: int) -> tuple[Function, Function]:
     """Smooth: cosine coefficients f_j, and d/d(cos theta) of their sum."""
     bits = ctx.prec
-    rule, count = _radial_rule(bits, finer), 128 * finer
+    rule, count = _radial_rule(bits, _radii(bits, finer)), 128 * finer
     for part in (rule[::FEW], rule):  # a few radii determine the number of angles
         while True:
             coefficients, noise = _spectrum(function, root, part, count)
@@ -206,27 +225,13 @@ def _spectrum(function: Function, root: Any, rule: Any, count: int) -> tuple[lis
 def _by_sectors(function: Function, root: Any, finer: int) -> tuple[Function, Function]:
     """Kink at 0: an expansion in theta, and d/d(cos theta) of it."""
     bits = ctx.prec
-    rule = _radial_rule(bits, finer)
-    n = 2 * finer * (12 + bits // 8)
-    nodes = [arb.legendre_p_root(n, i, True) for i in range(n)]
-
-    def at(angle: Any) -> Any:
-        edges = [-arb.pi() / 2, angle - arb.pi() / 2, arb.pi() / 2, angle + arb.pi() / 2]
-        edges.append(3 * arb.pi() / 2)
-        total = arb(0)
-        for low, high in pairwise(edges):
-            half = (high - low) / 2
-            if not abs(half) > arb(2) ** -bits:
-                continue
-            for x, weight in nodes:
-                a = low + half * (1 + x)
-                first, second = root * a.cos(), root * (a - angle).cos()
-                for r, density in rule:
-                    total += half * weight * density * function(r * first) * function(r * second)
-        return total / (2 * arb.pi())
+    with extra_precision(GUARD):
+        same, opposite, noise = _convolutions(function, root, finer)
+    spare = 3 * (len(same) + 1)
 
     def local(x: Any) -> Any:
-        return at(arb.pi() * (1 + x) / 2)
+        with extra_precision(spare):
+            return same((1 - x.mid()) / 2) + opposite((1 + x.mid()) / 2)
 
     coefficients: list[arb] = []
 
@@ -237,11 +242,10 @@ def _by_sectors(function: Function, root: Any, finer: int) -> tuple[Function, Fu
     found = interpolated(local, series, 24 + bits // 4, arb(2) ** (28 - bits))
     if found is None:
         raise NtkspecError(
-            f"the activation's dual is no polynomial of the angle to {bits} bits: on one side of "
-            "0 the activation has a pole or a branch point too near; lower weight_variance, or "
-            "give a function of doubles"
+            f"the activation's dual is no polynomial of the angle to {bits} bits: {NEAR_KINK}"
         )
-    terms, radius = found
+    terms, gap = found
+    radius = gap + arb(0, (noise * 8).upper())
     slopes = chebyshev_sum(_differentiated(coefficients))
 
     def place(point: Correlation) -> Any:
@@ -254,3 +258,105 @@ def _by_sectors(function: Function, root: Any, finer: int) -> tuple[Function, Fu
         return -slopes(place(point)) * 2 / arb.pi() / point.sine
 
     return value, differentiated
+
+
+def _convolutions(function: Function, root: Any, finer: int) -> tuple[arb_poly, arb_poly, arb]:
+    """E[sigma sigma] over the sectors of u v > 0 and of u v < 0, and the size of what is left out.
+
+    They are polynomials p of 1 - theta / pi and of theta / pi.  On a side of the kink let
+    sigma(+-sqrt(q) r cos a) = sum_i c_i(r) x^i, x = 1/2 - a / pi; it is even in a.  A sector of
+    angle pi z has a from pi/2 - pi z to pi/2, and x of v is z less x of u: with M_ij the integral
+    of c_i c_j r exp(-r^2/2), p(z) = sum_ij M_ij i! j! / (i + j + 1)! z^(i+j+1) / 2.
+    """
+    bits = ctx.prec - GUARD
+    rule, missed = _settled_rule(function, root, bits, finer)
+    count = finer * (24 + bits // 4)
+    for part in (rule[::FEW], rule):  # a few radii determine the number of terms
+        while True:
+            right, left = _sides(function, root, part, count)
+            same = right.transpose() * right + left.transpose() * left
+            sizes = [abs(entry.mid()) for entry in same.entries()]
+            largest, noise = max(sizes), max(sizes[-4 * count :])
+            if noise <= largest * arb(2) ** -bits or count >= MOST_TERMS:
+                break
+            count = count * 4 // 3
+    # The radii come from that of q too, which no longer rule makes smaller.
+    noise = (noise + missed + max(entry.rad() for entry in same.entries())).upper()
+    if noise > largest * arb(2) ** (SPARE - bits):
+        raise NtkspecError(
+            f"the activation's dual needs more than {MOST_TERMS} terms on a side of its kink at "
+            f"{bits} bits: {NEAR_KINK}"
+        )
+    mixed = right.transpose() * left
+    with extra_precision(12 * count):
+        powers = _shifted_chebyshev(count)
+        return _convolved(same, powers), _convolved(mixed + mixed.transpose(), powers), noise
+
+
+def _settled_rule(
+    function: Function, root: Any, bits: int, finer: int
+) -> tuple[list[tuple[arb, arb]], arb]:
+    """A radial rule, and how it differs from a shorter one, which is little unless it is long."""
+    before: list[arb] = []
+    count = _radii(bits, finer)
+    while True:
+        rule = _radial_rule(bits, count)
+        right, left = _sides(function, root, rule, FEW)
+        now = (right.transpose() * right + left.transpose() * left).entries()
+        if before:
+            missed = max(abs((x - y).mid()) for x, y in zip(before, now, strict=True))
+            largest = max(abs(x.mid()) for x in now)
+            if missed <= largest * arb(2) ** -bits:
+                return rule, arb(0)
+            if count >= MOST_RADII:
+                return rule, missed
+        before, count = now, count * 4 // 3
+
+
+def _sides(function: Function, root: Any, rule: Any, count: int) -> tuple[arb_mat, arb_mat]:
+    """Chebyshev coefficients in a of sigma(+-sqrt(q) r cos a), one row for each radius.
+
+    Those of T_2j(2 a / pi), times the root of the radius's weight.
+    """
+    pi = arb.pi()
+    angles = [pi * (2 * i + 1) / (2 * count) for i in range(count)]
+    cosines = [(pi / 2 * (angle / 2).cos()).cos() for angle in angles]
+    transform = arb_mat(
+        [[(angle * j).cos() * (2 if j else 1) / count for j in range(count)] for angle in angles]
+    )
+    sides = []
+    for sign in (1, -1):
+        rows = [
+            [weight.sqrt() * function(sign * root * r * c) for c in cosines] for r, weight in rule
+        ]
+        sides.append(arb_mat(rows) * transform)
+    return sides[0], sides[1]
+
+
+@lru_cache(maxsize=4)
+def _shifted_chebyshev(count: int) -> fmpz_mat:
+    """Coefficients in x of T_2j(1 - 2 x), one row for each j."""
+    step = fmpz_poly([1, -2])
+    before, now = fmpz_poly([1]), step
+    rows = []
+    for j in range(2 * count - 1):
+        if j % 2 == 0:
+            rows.append([int(before[i]) for i in range(2 * count - 1)])
+        before, now = now, 2 * step * now - before
+    return fmpz_mat(rows)
+
+
+def _convolved(products: arb_mat, powers: fmpz_mat) -> arb_poly:
+    """The polynomial of `_convolutions` from the products of Chebyshev coefficients."""
+    n = powers.ncols()
+    wide = arb_mat(powers)
+    middle = arb_mat(
+        [[products[i, j].mid() for j in range(powers.nrows())] for i in range(powers.nrows())]
+    )
+    moments = wide.transpose() * middle * wide
+    factorials = [arb(math.factorial(i)) for i in range(2 * n)]
+    totals = [arb(0)] * (2 * n)
+    for i in range(n):
+        for j in range(n):
+            totals[i + j + 1] += factorials[i] * factorials[j] * moments[i, j]
+    return arb_poly([total / factorials[k] / 2 for k, total in enumerate(totals)])

@@ -111,7 +111,8 @@ def law(
     derived = _DERIVED.get(network.kind)
     if derived is None or network.user:
         raise NtkspecError(
-            f"{network.name} has no derived law: the singularities of an activation are unknown"
+            f"{network.name} has no derived law: the singularities of an activation are unknown; "
+            "ntkspec.fit(spectrum) fits one to computed eigenvalues"
         )
     if network.kind == "kink" and not network.uniform:
         derived = general_kink_law

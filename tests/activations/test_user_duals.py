@@ -1,14 +1,21 @@
 """Duals of functions that are known by their values, in balls and in doubles."""
 
 import math
+import time
 
+import draws
 import numpy as np
 import pytest
 from flint import arb
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import special
 
+import ntkspec
 from ntkspec import Network, user_activation
 from ntkspec.duals import Correlation, sampled
 from ntkspec.duals.plain import Expectation
+from ntkspec.errors import NtkspecError
 from ntkspec.precision import working_precision
 
 
@@ -95,3 +102,53 @@ def test_a_declared_kink_at_zero_is_not_searched_for():
         for t, value, bound in zip(cosines, values, bounds, strict=True):
             true = (t if kernel == "ntk" else 1.0) * in_the_plane(function, 1.0, t)
             assert abs(value - true) <= bound + 1e-14 * top and bound <= 1e-13 * top
+
+
+RELUS = {
+    "max": (lambda x: x.max(arb(0)), lambda x: np.maximum(x, 0.0)),
+    "abs": (lambda x: (x + abs(x)) / 2, lambda x: 0.5 * (x + np.abs(x))),
+    "if": (lambda x: x if x > 0 else 0 * x, lambda x: np.where(x > 0, x, 0.0)),
+    "cubed": (lambda x: x * x * abs(x), lambda x: x * x * np.abs(x)),
+}
+FACTORS = {
+    "tanh": (lambda x: x.tanh(), np.tanh),
+    "sin": (lambda x: x.sin(), np.sin),
+    "exp": (lambda x: (-x / 2).exp(), lambda x: np.exp(-0.5 * x)),
+    "erf": (lambda x: x.erf() * x, lambda x: special.erf(x) * x),
+}
+
+
+@draws.examples(6, 60)
+@given(
+    writing=st.sampled_from(sorted(RELUS)), factor=st.sampled_from(sorted(FACTORS)),
+    added=st.sampled_from(sorted(FACTORS)), part=st.sampled_from([0.0, 0.5]),
+    variance=st.sampled_from([0.3, 1.0, 2.0]),
+)  # fmt: skip
+def test_declared_kinks_of_any_order_in_high_precision(writing, factor, added, part, variance):
+    """A product with a function that vanishes at 0 has its kink in a higher derivative there."""
+    (relu, relu_), (times, times_), (plus, plus_) = RELUS[writing], FACTORS[factor], FACTORS[added]
+    sigma = user_activation(
+        lambda x: relu(x) * times(x) + arb(part) * plus(x), arithmetic="flint", kinks=[0.0]
+    )
+    with working_precision(64):
+        value, _ = sigma.dual(arb(variance))
+        balls = {t: value(Correlation(arb(t))) for t in (0.9, -0.6)}
+    for t, ball in balls.items():
+        true = in_the_plane(lambda x: relu_(x) * times_(x) + part * plus_(x), variance, t, 200)
+        assert ball.rad() < 1e-10
+        assert abs(float(ball.mid()) - true) <= 1e-12 * (1.0 + abs(true))
+
+
+def test_a_kink_in_high_precision_is_as_fast_as_it_is_exact():
+    sigma = user_activation(lambda x: (x + abs(x)) / 2, arithmetic="flint", kinks=[0.0])
+    start = time.process_time()
+    mine = ntkspec.spectrum(Network(sigma), 3, range(9))
+    assert time.process_time() - start < 8.0
+    known = ntkspec.eigenvalues("relu", 3, range(9))
+    assert np.all(np.abs(mine.eigenvalues - known) <= mine.relative_error * known + 1e-15 * known)
+
+
+def test_a_root_at_a_declared_kink_is_refused_with_its_place():
+    sigma = user_activation(lambda x: abs(x).sqrt(), arithmetic="flint", kinks=[0.0])
+    with pytest.raises(NtkspecError, match=r"beside its kink at 0.*doubles"):
+        ntkspec.spectrum(Network(sigma), 3, [0, 2])

@@ -258,7 +258,7 @@ def test_compare_says_the_same_in_every_format(rates, tmp_path):
     ] + [(limit.loss, "inf", str(limit.degree)) for limit in wanted.extrapolated]
     assert "scatter over seeds ~ width^-p, p = " in text
     for row in wanted.rows:
-        assert not row.points.reason or f"no verdict: {row.points.reason}\n  " in text
+        assert not row.points.reason or f"{row.verdict}: {row.points.reason}\n  " in text
 
 
 def test_samples_are_compared_plotted_and_described(samples, tmp_path):

@@ -12,6 +12,7 @@ from numpy.polynomial.legendre import legval
 from sweeping import make_table
 from training import MadeRun, add, made_run, start_of, train
 
+import ntkspec
 from ntkspec.compare import NetworkAtStart, compare
 from ntkspec.compare.verdicts import judge
 from ntkspec.errors import NtkspecError, TableError
@@ -488,3 +489,20 @@ def test_a_step_that_no_rate_can_be_compared_with():
     add(run, 64, 0, (0.001, 0.001), eta=1e-308)
     with pytest.raises(TableError, match=r"made.h5: l2,width=64,seed=0 has step_size = 1e-308"):
         compare(run, finite=False, start=start_of)
+
+
+@pytest.mark.parametrize(
+    ("size", "seeds", "reason", "agrees"),
+    [(0.5, 3, "moved in training", False), (1e-4, 20, "own kernels at the start", True)],
+)
+def test_a_rate_that_differs_has_its_cause(size, seeds, reason, agrees):
+    """Trained networks of width 256: a target 5,000 times smaller leaves their kernels."""
+    run = ntkspec.train(
+        "relu", ntkspec.circle(32), ntkspec.harmonics([1, 8], size), loss="l2", width=256,
+        seeds=range(seeds), steps=600,
+    )  # fmt: skip
+    found = run.compare()
+    row = row_of(found, 256, 8)
+    assert row.verdict == "differs" and reason in row.points.reason
+    assert (abs(row.finite.ratio - 1.0) < 0.01) == agrees == (row.kernel_movement < 1e-3)
+    assert f"differs: {row.points.reason}" in repr(found)

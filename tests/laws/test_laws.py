@@ -343,8 +343,19 @@ def leaky(x):
 @pytest.mark.parametrize("kinks", [[0.0], [-1.0, 1.0], []])
 def test_a_users_activation_has_no_law(kinks):
     mine = ntkspec.user_activation(leaky, name="mine", kinks=kinks)
-    with pytest.raises(NtkspecError, match="mine"):
+    with pytest.raises(NtkspecError, match=r"mine has no derived law.*ntkspec\.fit\(spectrum\)"):
         law(Network(mine))
+
+
+def test_the_fit_that_is_offered_finds_the_rate_of_the_poles():
+    """The poles of x tanh(x) are those of tanh, whose law is derived."""
+    mine = ntkspec.user_activation(
+        lambda x: x * x.tanh(), name="xtanh", arithmetic="flint", symmetry="even"
+    )
+    with pytest.raises(NtkspecError, match=r"xtanh has no derived law.*ntkspec\.fit"):
+        law(Network(mine))
+    (found,) = ntkspec.fit(ntkspec.spectrum(Network(mine), 3, range(0, 61, 2)))
+    assert found.fit.best.rate == pytest.approx(law("tanh", dim=3).rate, rel=2e-3)
 
 
 def test_variances_beyond_doubles_are_refused():
