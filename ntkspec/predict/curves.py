@@ -135,7 +135,7 @@ class LearningCurve(ByDegree):
         return [
             "at_least and at_most are bounds of the theory's value, which takes eigenfunctions at "
             "the points for independent Gaussian numbers.  Where norms differ, in few dimensions, "
-            "regressions have larger errors: docs/predictions.rst has measurements."
+            "regressions have larger errors; the manual's page Predictions has measurements."
         ]
 
     def heading(self) -> dict[str, Any]:
