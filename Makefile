@@ -99,6 +99,7 @@ atlas-full: $(ENV) ## Make a larger table, out/atlas-full.h5: more networks, dim
 
 docs: $(ENV) ## Build the manual, the examples of its gallery run
 	$(BIN)/pip install -q -c constraints.txt -e ".[docs]"
+	$(BIN)/python -m pytest -q tests/project/test_manual.py -k reference_shows
 	$(BIN)/sphinx-build -W -q docs docs/_build/html
 	@echo "the manual is in docs/_build/html/index.html"
 

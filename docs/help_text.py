@@ -5,8 +5,6 @@ import inspect
 import pkgutil
 import re
 
-from sphinx.pycode import ModuleAnalyzer
-
 __all__ = ["data_comment", "field_comment", "marked", "plain_help", "plain_signature", "summary"]
 
 #: A name with a docstring that a page documents.
@@ -49,6 +47,8 @@ def summary(page):
 
 def data_comment(app, what, name, obj, options, lines):
     """Show the comment of data in the module that makes it, never the docstring of its type."""
+    from sphinx.pycode import ModuleAnalyzer
+
     of_type = (inspect.getdoc(type(obj)) or "").splitlines()
     if what != "data" or (lines and lines[0] not in of_type[:1]):
         return

@@ -147,8 +147,10 @@ def as_operator(given: Operator | str) -> Operator:
     return Operator(name, **options)  # type: ignore[arg-type]
 
 
-def refused_kink(operator: Operator, name: str, order: float, needed: int) -> str:
-    """Why an activation with a kink of an order has no residual of an operator.
+def refused_kink(
+    operator: Operator, name: str, order: float, needed: int, *, known: bool = True
+) -> str:
+    """Why an activation with a kink of an order, or of an unknown one, has no operator's residual.
 
     Examples
     --------
@@ -157,9 +159,12 @@ def refused_kink(operator: Operator, name: str, order: float, needed: int) -> st
 residual's kernel infinite, by deltas that automatic differentiation drops; use a smooth \
 activation, or a kink of order 2 or more, such as 'relu_power' with power = 2
     """
+    kink = f"its kink of order {order:g}"
+    if not known:
+        kink = "the order of a user's kink is not known; one of order 1"
     return (
-        f"operator = {str(operator)!r} of order {operator.order} is not allowed for {name}: its "
-        f"kink of order {order:g} makes the residual's kernel infinite, by deltas that automatic "
+        f"operator = {str(operator)!r} of order {operator.order} is not allowed for {name}: "
+        f"{kink} makes the residual's kernel infinite, by deltas that automatic "
         f"differentiation drops; use a smooth activation, or a kink of order {needed} or more, "
         f"such as 'relu_power' with power = {needed}"
     )

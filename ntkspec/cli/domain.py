@@ -22,7 +22,7 @@ __all__ = ["density_option", "domain_options", "print_heading", "spectrum_option
 OPTIONS = (
     click.option(
         "--domain", default="sphere", show_default=True, metavar="sphere|cube|gaussian|ball|torus",
-        help="Inputs: the unit sphere, x / sqrt(d) for x in {-1, 1}^d, x ~ N(0, I_d), a ball "
+        help="Inputs: the unit sphere, x / sqrt(d) for x in {-1, 1}^d or x ~ N(0, I_d), a ball "
         "('ball(radius=2)'), or Fourier features.",
     ),
     click.option(

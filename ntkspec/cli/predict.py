@@ -147,6 +147,8 @@ def _prediction(*options: Option) -> Callable[[Callable[..., Predicted]], click.
                 _print_about(
                     {name: about[name] for name in about if name not in ("domain", "dim", *columns)}
                 )
+                for note in found._notes():
+                    say(f"# {note}")
             which = {"network": network.parameters(), **which_kernel(network, kernel)}
             if (density := click.get_current_context().params.get("density")) is not None:
                 which["density"] = density
@@ -351,7 +353,8 @@ def curve(
       ntkspec predict curve relu --dim 10 --target 1:1 --target 2:0.5 --noise 0.1 --ridge 1e-3
       ntkspec predict curve relu --domain torus --frequencies "1,0;0,1" --target 1,2:1
 
-    at_least and at_most bound the error, including degrees that are not treated separately.
+    at_least and at_most bound the theory's value, including degrees that are not treated
+    separately.  In few dimensions and with little noise regressions may have larger errors.
     """
     from ntkspec.predict import learning_curve
     from ntkspec.ranges import MOST, whole_numbers

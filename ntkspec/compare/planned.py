@@ -130,6 +130,13 @@ class TrainingPlan(Tabular):
         seconds = shown.pop("seconds")
         return {**shown, "time": [duration(float(one)) for one in seconds]}
 
+    def _notes(self) -> list[str]:
+        """Return what the plan leaves out."""
+        return [
+            "without the movement of the kernels in training: make the target small, the smaller "
+            "the slower its slowest degree"
+        ]
+
 
 def plan(
     network: Network | str,

@@ -39,6 +39,9 @@ __all__ = ["LearningCurve", "SampleSizes", "learning_curve", "placed", "samples_
 #: Most eigenvalues of a degree under the Gaussian measure that are computed for a target.
 MOST_RADIAL = 12
 
+#: Dimensions in which regressions without noise differ from the theory by factors.
+FEW = 3
+
 #: Largest degree of a network that `samples_to_learn` lists by default.
 FIRST = 12
 
@@ -130,12 +133,14 @@ class LearningCurve(ByDegree):
 
     def _notes(self) -> list[str]:
         """What the bounds do not bound."""
-        if not isinstance(self.domain, (Gaussian, Ball)):
+        norms, few = isinstance(self.domain, (Gaussian, Ball)), self.domain.dim <= FEW
+        if not norms and not (few and self.noise == 0.0):
             return []
+        where = "Where norms differ, in" if norms else "Without noise, in"
         return [
             "at_least and at_most are bounds of the theory's value, which takes eigenfunctions at "
-            "the points for independent Gaussian numbers.  Where norms differ, in few dimensions, "
-            "regressions have larger errors; the manual's page Predictions has measurements."
+            f"the points for independent Gaussian numbers.  {where} few dimensions, regressions "
+            "have larger errors; the manual's page Learning curves has measurements."
         ]
 
     def heading(self) -> dict[str, Any]:

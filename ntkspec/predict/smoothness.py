@@ -68,4 +68,5 @@ def check_valid(source: Network | ZonalKernel, kernel: Kernel, operator: Operato
     nngp = kernel == "nngp"
     has = (m - 1.0) / 2.0 if nngp else (m + 1.0) / 2.0
     needed = math.floor(operator.order + 1.5 - nngp)
-    raise NtkspecError(refused_kink(operator, source.name, has, needed))
+    known = not (isinstance(source, Network) and source.user)
+    raise NtkspecError(refused_kink(operator, source.name, has, needed, known=known))

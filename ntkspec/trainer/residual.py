@@ -355,7 +355,9 @@ def check_residual(network: Any, operator: Operator) -> None:
     for sigma in network.program.activations:
         order, needed = sigma.singularity.order, math.floor(operator.order + 1.5)
         if sigma.singularity.kind in ("kink", "kinks") and order < needed:
-            raise NtkspecError(refused_kink(operator, network.name, order, needed))
+            raise NtkspecError(
+                refused_kink(operator, network.name, order, needed, known=not network.user)
+            )
         derivatives_of(sigma)
 
 
