@@ -133,7 +133,7 @@ def test_smoke(installed):
     for line in (
         "sweep r.toml -o t.h5", "verify t.h5 --samples 2 --digits 30 --workers 1", "info t.h5",
         "export t.h5 -o t.csv", "fit t.h5", "plot t.h5 -o t.png", "train run.toml -o run.h5",
-        "compare run.h5 -o run.png", "predict times relu --degrees 0:4",
+        "compare run.h5 --picture run.png", "predict times relu --degrees 0:4",
         "eig relu --domain cube --dim 10 --degrees 0:4",
     ):  # fmt: skip
         run(installed, "ntkspec", *line.split())
