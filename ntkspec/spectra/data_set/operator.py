@@ -321,8 +321,10 @@ class Operator:
 
     def _result(self, job: Any) -> _Share | None:
         """Result of a task that has ended; None if it is lost with its worker."""
+        from distributed import CancelledError
+
         if job.status == "finished":
-            with suppress(OSError):
+            with suppress(OSError, CancelledError):  # lost since it ended
                 found: _Share = job.result()
                 return found
         elif job.status == "error":
